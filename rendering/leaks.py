@@ -129,8 +129,7 @@ class _Check:
         key = ObjectKey.of(obj)
         for path, text in _strings_and_keys(obj):
             if tables.SUSPICIOUS.search(text):
-                place = f"{key.kind} {key.full_name}#{spelled(path)}"
-                for value, reason in self._partition(place, text):
+                for value, reason in self._partition(_place(obj, path), text):
                     yield Leak(key, spelled(path), value, reason)
 
     @property
@@ -139,8 +138,7 @@ class _Check:
 
     def _values(self, obj: Object, path: Path, text: str) -> Iterator[tuple[str, str]]:
         if tables.SUSPICIOUS.search(text):
-            key = ObjectKey.of(obj)
-            place = f"{key.kind} {key.full_name}#{spelled(path)}"
+            place = _place(obj, path)
             yield from self._partition(place, text)
             yield from self._holes(obj, path, place, text)
         if not text and tables.MUST_NOT_BE_EMPTY.fullmatch(str(path[-1])):
@@ -159,7 +157,8 @@ class _Check:
                 host = match[0].partition("/")[0]
                 cached = self.registries.cached is None or host in self.registries.cached
                 inside = match[0].startswith(tuple(f"{r}/" for r in self.registries.in_region))
-                if cached and not inside and not _is_comment(text, match.start()):
+                named = cached and not inside and not _is_comment(text, match.start())
+                if named and not tables.is_allowed("allowed_images", _place(obj, path), match[0]):
                     yield match[0], self._foreign_registry
 
     def _partition(self, place: str, text: str) -> Iterator[tuple[str, str]]:
@@ -192,6 +191,12 @@ class _Check:
         for match in tables.EMPTY_HOST.finditer(text):
             if not _is_comment(text, match.start()):
                 yield match[0].strip(), "names no bucket or host"
+
+
+def _place(obj: Object, path: Path) -> str:
+    """Where a string stands, as leak_tables.yaml names it."""
+    key = ObjectKey.of(obj)
+    return f"{key.kind} {key.full_name}#{spelled(path)}"
 
 
 def _strings_and_keys(obj: Object) -> Iterator[tuple[Path, str]]:

@@ -2,7 +2,7 @@
 
 With ``--like`` a copy of another one, at another commit of a source. Without, what a folder has
 already: the digests of its sources are written again, after a change of a commit or of remotes.
-Both print what the folder names and its sources do not have.
+Both print what the folder names and its sources do not have, and URLs that no remote stands for.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -90,21 +91,41 @@ def absent(folder: Path, project: Path) -> list[str]:
     Raises:
         RenderError: a source is out of reach, or its digest is not that of release.yaml.
     """
+    return [
+        f"{name} names {path}, which {source.name} does not have"
+        for name, source, unpacked, path in _named(folder, project)
+        if not any(path.is_relative_to(each) for each in source.mounts)
+        and not (unpacked / path).exists()
+    ]
+
+
+def unfetched(folder: Path, project: Path) -> list[str]:
+    """URLs that a build of the release meets and ``remotes`` of its sources lack, each once.
+
+    Raises:
+        RenderError: as of ``absent``.
+    """
+    found = {
+        f"{file.relative_to(unpacked.resolve())} of {source.name} builds on {base}"
+        for _, source, unpacked, path in _named(folder, project)
+        for file, base in kustomize.remote_bases(unpacked / path)
+    }
+    way_out = "name it under remotes, with its commit, and run this without --like"
+    return [f"{each}: {way_out}" for each in sorted(found)]
+
+
+def _named(folder: Path, project: Path) -> Iterator[tuple[str, Source, Path, PurePosixPath]]:
+    """What the kustomizations of a release name in its sources: file, source, its files, path."""
     described = {each.name: each for each in load(folder).sources}
     unpacked = {name: sources.obtain(each, project).folder for name, each in described.items()}
-    sentences: list[str] = []
     for file in kustomize.kustomizations(folder):
         inside = file.relative_to(folder.parent.parent).parent
         for entry in kustomize.bases(file):
             top, *inner = PurePosixPath(os.path.normpath(inside / entry)).parts
-            if top != "sources" or not inner or inner[0] not in described:
-                continue
-            path = PurePosixPath(*inner[1:])
-            mounted = any(path.is_relative_to(each) for each in described[inner[0]].mounts)
-            if not mounted and not (unpacked[inner[0]] / path).exists():
+            if top == "sources" and inner and inner[0] in described:
                 name = file.relative_to(folder.parent).as_posix()
-                sentences.append(f"{name} names {path}, which {inner[0]} does not have")
-    return sentences
+                source = described[inner[0]]
+                yield name, source, unpacked[source.name], PurePosixPath(*inner[1:])
 
 
 def example_changes(old: Source, new: Source, project: Path) -> list[str]:
@@ -187,7 +208,7 @@ def main(
             begin(folder, folder.with_name(like), source, *_ref_and_commit(at))
             begun = True
         changed = write_digests(folder, ROOT)
-        notices = absent(folder, ROOT)
+        notices = absent(folder, ROOT) + unfetched(folder, ROOT)
         if like:
             old, new = (_source(each, source) for each in (folder.with_name(like), folder))
             notices += [f"{EXAMPLE}: {each}" for each in example_changes(old, new, ROOT)]

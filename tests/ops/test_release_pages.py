@@ -114,9 +114,10 @@ def test_images_are_counted_as_a_stack_of_defaults_has_them(release: str) -> Non
     images = locks.load(MANIFESTS / release, release).images
     of_defaults = installed(known, images, (), {})
     needed = Counter(each.needed for each in of_defaults)
+    assert f"\n{len(of_defaults)} images of this release in a stack of defaults, beside" in text
     assert (
-        f"{len(of_defaults)} images in a stack of defaults: {needed['install']} run after the "
-        f"installation, {needed['feature']} when a feature is used, {needed['example']} are named"
+        f": {needed['install']} run after the installation, {needed['feature']} when a feature is "
+        f"used, {needed['example']} are named"
     ) in text
     table = text.partition("| image | used by |")[2].partition("\n\n")[0]
     used = re.findall(r"^\| `\S+` \| (.+?) \|", table, re.M)

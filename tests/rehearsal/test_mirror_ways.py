@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from rehearsal.__main__ import refuse_leaks
@@ -12,9 +14,19 @@ from tests.rehearsal.conftest import Started
 pytestmark = pytest.mark.engine
 
 
-@pytest.mark.parametrize("transport", ["api-gateway", "in-cluster"])
-def test_it_is_made_stays_as_it_is_and_goes(transport: str, started: Started) -> None:
-    program = mirror_program("cn-north-1", "us-west-2", transport)
+@pytest.mark.parametrize(
+    ("transport", "settings"),
+    [
+        ("api-gateway", {}),
+        ("in-cluster", {}),
+        ("in-cluster", {"enforce": True, "rules": [{"action": "keep", "registries": ["quay.io"]}]}),
+    ],
+    ids=["api-gateway", "in-cluster", "enforced"],
+)
+def test_it_is_made_stays_as_it_is_and_goes(
+    transport: str, settings: dict[str, Any], started: Started
+) -> None:
+    program = mirror_program("cn-north-1", "us-west-2", transport, **settings)
     with started(program) as rehearsal:
         outcome = rehearsal.up()
         assert set(outcome.changes) == {"create"}

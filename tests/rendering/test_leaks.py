@@ -155,6 +155,24 @@ def test_a_registry_of_the_region_is_one_by_its_whole_name(image: str, leaks_out
     assert [leak.value for leak in found] == ([image] if leaks_out else [])
 
 
+@pytest.mark.parametrize(
+    ("kind", "field", "leaks_out"),
+    [
+        ("ValidatingAdmissionPolicy", "expression", False),
+        ("ValidatingAdmissionPolicy", "message", True),
+        ("MutatingAdmissionPolicy", "expression", True),
+    ],
+)
+def test_an_image_that_a_policy_compares_with_is_not_pulled(
+    kind: str, field: str, *, leaks_out: bool
+) -> None:
+    image = "docker.io/library/alpine:3.23"
+    policy = obj(kind, "rules", spec={"variables": [{"name": "known", field: f"['{image}']"}]})
+    assert values(policy, registry=REGISTRY) == ([image] if leaks_out else [])
+    arn = obj(kind, "rules", spec={"variables": [{"name": "known", field: "arn:aws:s3:::b"}]})
+    assert values(arn, registry=REGISTRY) == ["arn:aws:"]
+
+
 def container(**fields: Any) -> Object:
     spec = {"template": {"spec": {"containers": [{"name": "c", **fields}]}}}
     return {**obj("Deployment", spec=spec), "apiVersion": "apps/v1"}

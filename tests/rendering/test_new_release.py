@@ -98,6 +98,28 @@ def test_what_upstream_moved_is_named_at_once(tiny: TinyProject, host: GitHost) 
     assert "x.yaml" not in said
 
 
+def test_what_upstream_builds_on_by_url_is_named_where_remotes_lack_it(
+    tiny: TinyProject, host: GitHost
+) -> None:
+    """All of them, before kustomize refuses one; of folders that the release builds."""
+    files = host.folder.parent / "remote"
+    shutil.copytree(TINY / "source", files)
+    for name, more in (("base", ["../inner"]), ("inner", []), ("unused", [])):
+        kustomization = files / name / "kustomization.yaml"
+        kustomization.parent.mkdir(exist_ok=True)
+        content = yaml.safe_load(kustomization.read_text()) if kustomization.exists() else {}
+        resources = content.get("resources", [])
+        content["resources"] = [*resources, *more, f"https://example.com/{name}-v2.yaml"]
+        kustomization.write_text(yaml.safe_dump(content))
+    commit = host.publish_folder("tiny/tiny", "26.10", files)
+    code, said = begin("26.10", "--like", "tiny", "--source", "tiny", "--at", f"26.10@{commit}")
+    assert code == 0, said
+    for name in ("base", "inner"):
+        named = f"{name}/kustomization.yaml of tiny builds on https://example.com/{name}-v2.yaml"
+        assert said.count(f"{named}: name it under remotes, with its commit") == 1
+    assert "unused" not in said
+
+
 def test_what_upstreams_list_lost_and_got_is_printed(tiny: TinyProject, host: GitHost) -> None:
     said = ""
     for number, listed in enumerate(("a, b, c", "a, [b], c")):
