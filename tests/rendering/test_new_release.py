@@ -14,6 +14,8 @@ from rendering import new_release
 from rendering.assembly import assemble
 from rendering.release import ReleaseInvalid, load
 from rendering.source_files import files_digest
+from settings import MANIFESTS
+from tests.releases import RELEASES
 from tests.rendering.conftest import TINY, TinyProject, archive
 from tests.rendering.git_host import GitHost
 
@@ -96,6 +98,14 @@ def test_what_upstream_moved_is_named_at_once(tiny: TinyProject, host: GitHost) 
     assert "26.10/upstream/kustomization.yaml names base, which tiny does not have" in said
     assert "26.10/upstream/kustomization.yaml names gone/too, which tiny does not have" in said
     assert "x.yaml" not in said
+
+
+def test_every_shipped_release_has_all_that_its_folder_names() -> None:
+    """Nothing is named for no reason; URLs of folders that no release builds are none."""
+    for release in RELEASES:
+        folder = MANIFESTS / release
+        assert new_release.absent(folder, MANIFESTS.parent) == []
+        assert new_release.unfetched(folder, MANIFESTS.parent) == []
 
 
 def test_what_upstream_builds_on_by_url_is_named_where_remotes_lack_it(
