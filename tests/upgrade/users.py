@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections import Counter
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,11 +18,12 @@ from rendering import Object
 from tests.cluster.client import Cluster, Refused
 from tests.meanwhile import meanwhile
 
-NAMESPACE = "team-a"
+NAMESPACES = ("team-a", "team-b")
+"""Of profiles: everything in them is a user's."""
 POD: Object = {
     "apiVersion": "v1",
     "kind": "Pod",
-    "metadata": {"name": "one", "namespace": NAMESPACE, "labels": {"proxy": "true"}},
+    "metadata": {"name": "one", "namespace": NAMESPACES[0], "labels": {"proxy": "true"}},
     "spec": {"containers": [{"name": "main", "image": "registry.example/some:1"}]},
 }
 _WEBHOOKS = tuple(
@@ -37,31 +38,51 @@ _SETTLED_ROUNDS = 150
 
 @cache
 def objects() -> tuple[Object, ...]:
-    """Of ``users.yaml``."""
-    return tuple(yaml.safe_load_all(Path(__file__).with_name("users.yaml").read_text()))
+    """Of ``users.yaml`` and ``odd_objects.yaml``."""
+    return (*_read("users"), *_read("odd_objects"))
 
 
-def make(cluster: Cluster) -> None:
-    """Creates all of them, in their order."""
-    for obj in objects():
-        cluster.create(obj)
+@cache
+def in_the_way() -> tuple[Object, ...]:
+    """Of ``in_the_way.yaml``."""
+    return _read("in_the_way")
+
+
+def _read(name: str) -> tuple[Object, ...]:
+    return tuple(yaml.safe_load_all(Path(__file__).with_name(f"{name}.yaml").read_text()))
+
+
+def make(cluster: Cluster, objects: Sequence[Object]) -> None:
+    """Creates them, in their order, and writes the states that controllers left."""
+    for obj in objects:
+        made = cluster.create(obj).body
+        if "status" in obj and made.get("status") != obj["status"]:
+            cluster.replace_status({**made, "status": obj["status"]}, manager="manager")
 
 
 def stored(cluster: Cluster) -> dict[str, Object]:
     """Every object of the users as the API server answers it, by kind and name.
 
-    Each kind of ``users.yaml`` is asked for in the version that the user knows.
+    Each of ``objects`` is asked for in the version that the user knows.
     """
-    found = {_name(obj): cluster.read(obj) for obj in objects()}
+    found = {called(obj): cluster.read(obj) for obj in objects()}
     for path in _listable(cluster):
         answer = cluster.get(path)
         kind = str(answer["kind"]).removesuffix("List")
         if kind in _OF_THE_SERVER:
             continue
         for item in answer["items"]:
-            if item["metadata"].get("namespace") == NAMESPACE:
-                found.setdefault(f"{kind} {item['metadata']['name']}", item)
+            found.setdefault(called({"kind": kind, **item}), item)
     return found
+
+
+def remove(cluster: Cluster, objects: Sequence[Object]) -> None:
+    """Deletes them; finalizers go, as those who hold them would take them off."""
+    for obj in objects:
+        found = cluster.read(obj)
+        if found["metadata"].pop("finalizers", None):
+            cluster.replace(found, manager="manager")
+        cluster.delete(f"{cluster.collection(obj)}/{obj['metadata']['name']}")
 
 
 def settled(cluster: Cluster) -> dict[str, Object]:
@@ -75,8 +96,11 @@ def settled(cluster: Cluster) -> dict[str, Object]:
     raise AssertionError("controllers write and write")
 
 
-def _name(obj: Object) -> str:
-    return f"{obj['kind']} {obj['metadata']['name']}"
+def called(obj: Object) -> str:
+    """``<kind> [<namespace>/]<name>``."""
+    metadata = obj["metadata"]
+    names = filter(None, (metadata.get("namespace"), metadata["name"]))
+    return f"{obj['kind']} {'/'.join(names)}"
 
 
 def _listable(cluster: Cluster) -> Generator[str]:
@@ -85,9 +109,9 @@ def _listable(cluster: Cluster) -> Generator[str]:
         path = f"/apis/{group['preferredVersion']['groupVersion']}"
         for kind in cluster.get(path)["resources"]:
             if kind["namespaced"] and {"list", "create"} <= {*kind["verbs"]}:
-                yield f"{path}/namespaces/{NAMESPACE}/{kind['name']}"
+                yield from (f"{path}/namespaces/{each}/{kind['name']}" for each in NAMESPACES)
     for kind in ("configmaps", "persistentvolumeclaims", "pods", "secrets", "serviceaccounts"):
-        yield f"/api/v1/namespaces/{NAMESPACE}/{kind}"
+        yield from (f"/api/v1/namespaces/{each}/{kind}" for each in NAMESPACES)
 
 
 def lost(before: Mapping[str, Object], after: Mapping[str, Object]) -> dict[str, list[str]]:
@@ -111,6 +135,9 @@ def _differences(before: Any, after: Any, path: str) -> Generator[str]:
     if isinstance(before, dict) and isinstance(after, dict):
         for key, value in before.items():
             yield from _differences(value, after.get(key), f"{path}.{key}")
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        for number, (item, other) in enumerate(zip(before, after, strict=True)):
+            yield from _differences(item, other, f"{path}.{number}")
     elif before != after:
         yield f"{path}: {before!r} is {after!r}"
 
