@@ -283,13 +283,9 @@ def _fits(setting: Change, old: Any, new: Any) -> int:
 
 
 def _fits_by_key(setting: Change, change: Change) -> int:
-    """The same of a thing that comes or goes with the keys of a section that has its name."""
-    if change.path not in _NAMES:
-        return 0
-    goes = change.new is ABSENT and setting.new is ABSENT
-    comes = change.old is ABSENT and setting.old is ABSENT
-    named = (change.old if goes else change.new) in re.split(r"[.:]", setting.path)
-    return 3 if (goes or comes) and named else 0
+    """The same of a thing that goes, or is renamed, with a key of the section of its name."""
+    named = change.old in re.split(r"[.:]", setting.path)
+    return 3 if named and setting.new is ABSENT else 0
 
 
 def _fits_by_hint(setting: Change, change: Change) -> int:
