@@ -211,7 +211,9 @@ def test_a_copy_counts_when_it_is_complete_and_until_somebody_takes_another(tmp_
     assert made.values["kubeflow:database"]["snapshot"] == COPY
     with pytest.raises(stack_file.NothingToRestore, match=" kubeflow-db-encrypted "):
         adopted(tmp_path, nightly)
-    made = adopted(tmp_path, copy(), snapshot(NAME), copy(DBSnapshotIdentifier="b", Status="x"))
+    made = adopted(
+        tmp_path, copy(), snapshot(NAME), copy(DBSnapshotIdentifier="b", Status="creating")
+    )
     assert made.values["kubeflow:database"]["snapshot"] == COPY
 
 
