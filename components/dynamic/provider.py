@@ -42,11 +42,11 @@ def refusals_as_sentences() -> Generator[None]:
         yield
     except Exception as failure:
         # Waits of hours outlast a session that nothing renews.
-        expired = is_expired(failure)
-        sys.tracebacklimit = 0 if expired or isinstance(failure, Refused) else _MOST_CALLS
-        if expired:
-            raise CredentialsEnded(CREDENTIALS_ENDED) from None
-        raise
+        shown = CredentialsEnded(CREDENTIALS_ENDED) if is_expired(failure) else failure
+        sys.tracebacklimit = 0 if isinstance(shown, Refused) else _MOST_CALLS
+        if shown is failure:
+            raise
+        raise shown from None
 
 
 class DynamicProvider(ResourceProvider):

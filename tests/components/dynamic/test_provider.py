@@ -18,6 +18,7 @@ from components.dynamic.generated_secret import GeneratedSecretProvider
 from components.dynamic.provider import DynamicProvider
 from components.dynamic.release_advisories import ReleaseAdvisoriesProvider
 from components.dynamic.serving_certificate import ServingCertificateProvider
+from settings.errors import CREDENTIALS_ENDED
 from tests.components.dynamic import pulumi_plugin
 
 
@@ -44,6 +45,21 @@ def refusal(call: Any, request: Any) -> str:
         call(request)
     answer: Any = failed.value
     return answer.details().strip()
+
+
+class OfAnEndedSession(DynamicProvider):
+    def outputs(self, news: dict[str, Any], _olds: dict[str, Any]) -> dict[str, Any]:
+        raise RuntimeError("ExpiredTokenException: The security token included is expired")
+
+
+def test_credentials_that_ended_are_one_sentence_without_calls() -> None:
+    serialized = serialize_provider(OfAnEndedSession())
+    create = provider_pb2.CreateRequest(properties=pulumi_plugin.sent(serialized))
+    with pulumi_plugin.started() as plugin:
+        refused = refusal(plugin.Create, create)
+    assert refused.endswith(CREDENTIALS_ENDED)
+    assert "components/" not in refused
+    assert "ExpiredTokenException" not in refused
 
 
 def test_a_refusal_is_shown_as_its_sentence_and_a_fault_with_its_calls(url: str) -> None:
