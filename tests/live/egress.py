@@ -75,12 +75,17 @@ class Egress:
             return self._pairs[host]
 
 
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    # The kernel refuses who is beyond it at once (EAGAIN), and of webhooks there are bursts.
+    request_queue_size = 1024
+
+
 @contextmanager
 def egress(folder: Path) -> Generator[Egress]:
     """Serves until the end of the block; certificates and the socket are in ``folder``."""
     proxy = Egress(folder, Authority(folder, "authority of a simulated cluster"))
-    server = socketserver.ThreadingUnixStreamServer(str(proxy.socket), _handler(proxy))
-    server.daemon_threads = True
+    server = _Server(str(proxy.socket), _handler(proxy))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
